@@ -76,6 +76,27 @@ func (s *server) historyOf() (received, duplicates int) {
 	return received, duplicates
 }
 
+// A history that was interrupted is not called complete when other events were received since.
+func TestDemoHistoryIsOvertaken(t *testing.T) {
+	t.Parallel()
+	s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--demo"}, env: []string{"EYE_FAULT_KILL=history frame:3"}}
+	if s.launched() {
+		t.Fatal("the server was not killed")
+	}
+	s.args, s.env = nil, nil
+	s.launch()
+	s.must(s.call("POST", "/v1/events?wait=stored", s.key("shop", "write"), s.event("now", 0, "")), 201)
+	s.shutDown()
+	s.args = []string{"--demo"}
+	s.launch()
+	if text := string(s.call("GET", "/readyz", "", "").body); !strings.Contains(text, "stays incomplete") {
+		t.Errorf("/readyz says %s", text)
+	}
+	if strings.Contains(s.output.String(), "history is complete") {
+		t.Errorf("the log says that it is complete:\n%s", s.output)
+	}
+}
+
 // A history that a kill has interrupted is completed by the next start with --demo: nothing is there
 // twice, and nothing is missing. A start without --demo says that it is incomplete, and changes
 // nothing.
@@ -118,6 +139,9 @@ func TestDemoHistoryIsInterrupted(t *testing.T) {
 			}
 			if slices.Sort(created); !slices.Equal(created, []string{"blog", "callcenter", "shop"}) {
 				t.Errorf("these applications were created: %v", created)
+			}
+			if keys := string(s.call("GET", "/v1/apps/callcenter/keys", s.admin, "").body); !strings.Contains(keys, `"revoked_at":"`) {
+				t.Errorf("no key of the call center was revoked: %s", keys)
 			}
 			s.shutDown()
 			s.launch()

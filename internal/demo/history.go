@@ -84,6 +84,11 @@ func (h History) Make(ctx context.Context, c *client.Client, to Target) (Rest, e
 		}
 		steps = steps[1:]
 	}
+	if x.revokedKey == "" { // it was revoked before an interruption, and its secret is lost
+		if err := x.revokeKey(ctx); err != nil {
+			return Rest{}, err
+		}
+	}
 	return Rest{w.rest, x.revokedKey}, to.Settle(ctx)
 }
 
@@ -136,24 +141,35 @@ func (x *historian) createKeys(ctx context.Context) error {
 		{callCenter, `{"kind":"write","signing":true}`},
 		{callCenter, `{"kind":"write"}`},
 	} {
-		path := client.KeysPath(k.app)
-		answer, err := x.client.Do(ctx, client.Request{Method: http.MethodPost, Path: path, Body: []byte(k.rules)})
-		if err != nil {
-			return fmt.Errorf("create a key of application %q: %w", k.app, err)
-		}
-		var made client.Key
-		if err := client.Decode(path, answer, &made); err != nil {
+		if err := x.createKey(ctx, k.app, k.rules); err != nil {
 			return err
 		}
-		x.revokedKey, x.revokedID = made.Key, made.KeyID // the last one is revoked later
 	}
 	return nil
 }
 
-// revokeKey revokes a key that a sender continues to use.
+// createKey creates a key. The last one is revoked later.
+func (x *historian) createKey(ctx context.Context, app, rules string) error {
+	path := client.KeysPath(app)
+	answer, err := x.client.Do(ctx, client.Request{Method: http.MethodPost, Path: path, Body: []byte(rules)})
+	if err != nil {
+		return fmt.Errorf("create a key of application %q: %w", app, err)
+	}
+	var made client.Key
+	if err := client.Decode(path, answer, &made); err != nil {
+		return err
+	}
+	x.revokedKey, x.revokedID = made.Key, made.KeyID
+	return nil
+}
+
+// revokeKey revokes a key that a sender continues to use: another one if that was created before an
+// interruption, because its secret is lost.
 func (x *historian) revokeKey(ctx context.Context) error {
-	if x.revokedID == "" { // it was created before an interruption
-		return nil
+	if x.revokedID == "" {
+		if err := x.createKey(ctx, callCenter, `{"kind":"write"}`); err != nil {
+			return err
+		}
 	}
 	_, err := x.client.Do(ctx, client.Request{Method: http.MethodDelete, Path: client.KeyPath(callCenter, x.revokedID)})
 	return err

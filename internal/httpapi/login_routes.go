@@ -103,9 +103,9 @@ func (s *Server) signIn(rt Route, c *Call) error {
 	var token string
 	err = s.recorded(c.Context(), &entry, who.Kind == registry.Admin, func() (err error) {
 		if req.Link != "" {
-			login, token, err = s.opts.Registry.SignInByLink(c.Context(), req.Link)
+			login, token, err = s.opts.Registry.SignInByLink(c.Context(), req.Link, s.loginToken(c.Request))
 		} else {
-			login, token, err = s.opts.Registry.SignIn(c.Context(), req.Key)
+			login, token, err = s.opts.Registry.SignIn(c.Context(), req.Key, s.loginToken(c.Request))
 		}
 		entry.Note("login_id", login.ID)
 		return err

@@ -44,13 +44,18 @@ type demoPlan struct {
 	resumed bool      // the history was interrupted
 	guest   bool      // the data directory has applications of others
 	rest    demo.Rest
-	// incomplete says that the history was interrupted, and that nothing completes it.
+	// incomplete says that the history was interrupted, and that nothing completes it at this start.
 	incomplete bool
+	// overtaken says that nothing can complete it, because events were received after it.
+	overtaken bool
 }
 
 // notice returns what an operator should know, or "".
 func (p *demoPlan) notice() string {
-	if !p.incomplete {
+	switch {
+	case p.overtaken:
+		return "demo: its week of history stays incomplete, because it was interrupted and events were received since; `eye serve --demo` makes a whole one in another --data"
+	case !p.incomplete:
 		return ""
 	}
 	return "demo: its week of history is incomplete, because it was interrupted; `eye serve --demo` completes it"
@@ -179,10 +184,20 @@ func (n *Node) makeHistory(ctx context.Context) (err error) {
 	if mark == nil {
 		return nil
 	}
+	target := &historyTarget{n, FaultStep()}
+	newest, err := target.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	if newest.After(mark.Until) {
+		n.demo.overtaken = true
+		n.log.Warn(n.demo.notice())
+		return nil
+	}
 	began := time.Now()
 	n.log.Info("the demo's week of history is being made", "until", mark.Until)
 	admin := client.NewDialed(n.inProcess.dial, n.registry.FirstStart().AdminKey)
-	if n.demo.rest, err = (demo.History{Seed: mark.Seed, Until: mark.Until}).Make(ctx, admin, &historyTarget{n, FaultStep()}); err != nil {
+	if n.demo.rest, err = (demo.History{Seed: mark.Seed, Until: mark.Until}).Make(ctx, admin, target); err != nil {
 		if ctx.Err() != nil {
 			n.log.Warn("the demo's history was interrupted; the next start with --demo completes it")
 			return ctx.Err()

@@ -217,8 +217,9 @@ func (r *Registry) Logins() []Login {
 }
 
 // SignIn makes a login with a read key or an admin key. It returns the login's token, which is not
-// stored anywhere. Errors: ErrNotFound if the key is not valid, *InvalidError, ErrUnavailable.
-func (r *Registry) SignIn(ctx context.Context, secret string) (Login, string, error) {
+// stored anywhere. A login of the same key with the token replaced, empty for none, makes room for
+// it. Errors: ErrNotFound if the key is not valid, *InvalidError, ErrUnavailable.
+func (r *Registry) SignIn(ctx context.Context, secret, replaced string) (Login, string, error) {
 	key := digestOf(secret)
 	who, _, ok := r.find(secret)
 	switch {
@@ -227,12 +228,12 @@ func (r *Registry) SignIn(ctx context.Context, secret string) (Login, string, er
 	case who.Kind != Read && who.Kind != Admin:
 		return Login{}, "", &InvalidError{"key", "must be a read key or an admin key"}
 	}
-	return r.addLogin(ctx, key, nil)
+	return r.addLogin(ctx, key, nil, replaced)
 }
 
-// SignInByLink makes a login with the key of a link, which it uses up. Errors: ErrNotFound if the
-// link was used, or is too old, or its key has ended; ErrUnavailable.
-func (r *Registry) SignInByLink(ctx context.Context, link string) (Login, string, error) {
+// SignInByLink makes a login with the key of a link, which it uses up; replaced is as for SignIn.
+// Errors: ErrNotFound if the link was used, or is too old, or its key has ended; ErrUnavailable.
+func (r *Registry) SignInByLink(ctx context.Context, link, replaced string) (Login, string, error) {
 	if len(link) < minSecret || len(link) > maxSecret {
 		return Login{}, "", errLink
 	}
@@ -241,7 +242,7 @@ func (r *Registry) SignInByLink(ctx context.Context, link string) (Login, string
 	if !ok {
 		return Login{}, "", errLink
 	}
-	return r.addLogin(ctx, l.key, &d)
+	return r.addLogin(ctx, l.key, &d, replaced)
 }
 
 // PeekLink returns the rights that a link would give, and whether it is valid. It does not use up the
@@ -262,7 +263,7 @@ func (r *Registry) PeekLink(link string) (who Principal, ok bool) {
 var errLink = fmt.Errorf("the link %w", ErrNotFound)
 
 // addLogin adds a login to those of a key, and uses up a link unless it is nil.
-func (r *Registry) addLogin(ctx context.Context, key digest, link *digest) (Login, string, error) {
+func (r *Registry) addLogin(ctx context.Context, key digest, link *digest, replaced string) (Login, string, error) {
 	if err := r.checkRoomFor(key.logins()); err != nil {
 		return Login{}, "", err
 	}
@@ -275,6 +276,10 @@ func (r *Registry) addLogin(ctx context.Context, key digest, link *digest) (Logi
 				return errLink
 			}
 			rec.Links = slices.Delete(rec.Links, i, i+1)
+		}
+		if replaced != "" {
+			hash := digestOf(replaced).text()
+			rec.Logins = slices.DeleteFunc(rec.Logins, func(l loginRecord) bool { return l.Hash == hash })
 		}
 		for len(rec.Logins) >= maxLogins {
 			idlest := slices.MinFunc(rec.Logins, func(a, b loginRecord) int { return a.ActiveAt.Compare(b.ActiveAt) })

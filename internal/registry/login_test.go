@@ -20,7 +20,7 @@ import (
 // signIn signs in with a key and returns the login and its token.
 func signIn(t testing.TB, r *registry.Registry, secret string) (registry.Login, string) {
 	t.Helper()
-	l, token, err := r.SignIn(t.Context(), secret)
+	l, token, err := r.SignIn(t.Context(), secret, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +71,11 @@ func TestLoginHasTheRightsOfItsKey(t *testing.T) {
 		}
 	}
 	for name, secret := range map[string]string{"an unknown key": read + "x", "no key": ""} {
-		if _, _, err := r.SignIn(t.Context(), secret); !errors.Is(err, registry.ErrNotFound) {
+		if _, _, err := r.SignIn(t.Context(), secret, ""); !errors.Is(err, registry.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, _, err := r.SignIn(t.Context(), r.FirstStart().WriteKey); !errors.As(err, new(*registry.InvalidError)) {
+	if _, _, err := r.SignIn(t.Context(), r.FirstStart().WriteKey, ""); !errors.As(err, new(*registry.InvalidError)) {
 		t.Errorf("a write key: %v", err)
 	}
 }
@@ -194,6 +194,11 @@ func TestLoginsOfAKeyAreBounded(t *testing.T) {
 	if !loggedIn(r, tokens[0]) || gone != 1 || !loggedIn(r, other) || len(r.Logins()) != 101 {
 		t.Errorf("the active one goes on: %v; %d others ended; another key's: %v; %d in all", loggedIn(r, tokens[0]), gone, loggedIn(r, other), len(r.Logins()))
 	}
+
+	// A login that the sign-in replaces makes room for it.
+	if _, _, err := r.SignIn(t.Context(), read, tokens[0]); err != nil || loggedIn(r, tokens[0]) || len(r.Logins()) != 101 {
+		t.Errorf("the replaced one goes on: %v; %d in all, %v", loggedIn(r, tokens[0]), len(r.Logins()), err)
+	}
 }
 
 // A restart signs nobody out, and what was ended does not come back, whether the bucket is there or
@@ -269,7 +274,7 @@ func TestBackupHasNoLogins(t *testing.T) {
 	}
 	other, _ := jetStream(t, t.TempDir())
 	c := open(t, other, dir)
-	if _, _, err := c.SignInByLink(t.Context(), link); loggedIn(c, token) || !errors.Is(err, registry.ErrNotFound) || c.DirectoryID() == r.DirectoryID() {
+	if _, _, err := c.SignInByLink(t.Context(), link, ""); loggedIn(c, token) || !errors.Is(err, registry.ErrNotFound) || c.DirectoryID() == r.DirectoryID() {
 		t.Errorf("signed in: %v, by link: %v, directories %s and %s", loggedIn(c, token), err, c.DirectoryID(), r.DirectoryID())
 	}
 	if !loggedIn(r, token) {
@@ -293,7 +298,7 @@ func TestLinkIsUsedOnceRace(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			l, token, err := r.SignInByLink(context.Background(), link)
+			l, token, err := r.SignInByLink(context.Background(), link, "")
 			switch {
 			case err == nil && l.Kind == registry.Admin && loggedIn(r, token):
 				signedIn.Add(1)
@@ -317,7 +322,7 @@ func TestLinkEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, 10*time.Second, func() bool { return time.Now().After(expires) })
-	if _, _, err := r.SignInByLink(t.Context(), late); !errors.Is(err, registry.ErrNotFound) {
+	if _, _, err := r.SignInByLink(t.Context(), late, ""); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("too late: %v", err)
 	}
 	r.Close()
@@ -335,7 +340,7 @@ func TestLinkEnds(t *testing.T) {
 		t.Errorf("a read key makes a link: %v", err)
 	}
 	for name, link := range map[string]string{"too late": late, "of a revoked key": revoked, "unknown": revoked + "x", "none": "", "a key": admin} {
-		if _, _, err := r.SignInByLink(t.Context(), link); !errors.Is(err, registry.ErrNotFound) {
+		if _, _, err := r.SignInByLink(t.Context(), link, ""); !errors.Is(err, registry.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -349,7 +354,7 @@ func TestLinkEnds(t *testing.T) {
 	}
 	var got []string
 	for _, link := range links {
-		_, _, err := r.SignInByLink(t.Context(), link)
+		_, _, err := r.SignInByLink(t.Context(), link, "")
 		got = append(got, fmt.Sprint(err == nil))
 	}
 	if diff := cmp.Diff(strings.Repeat("false ", 1)+strings.Repeat("true ", 20), strings.Join(got, " ")+" "); diff != "" {
