@@ -140,6 +140,7 @@ func TestFind(t *testing.T) {
 	a := s.call("POST", "/v1/events?wait=stored", s.write, bad)
 	s.must(a, 422)
 	s.must(s.call("POST", "/v1/events", "eye_w_unknown-and-long-enough", fine), 401)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, `{"session_id":"only wrong"}`), 422)
 	find := func(key, text string) map[string]any {
 		t.Helper()
 		body := fmt.Sprintf(`{"q":%q}`, text)
@@ -155,7 +156,7 @@ func TestFind(t *testing.T) {
 		}
 		return text
 	}
-	rejection := fmt.Sprint(dig(s.call("GET", "/v1/rejections", s.read, "").json()["rejections"].([]any)[0], "id"))
+	rejection := fmt.Sprint(dig(s.call("GET", "/v1/rejections?session_id=visitor", s.read, "").json()["rejections"].([]any)[0], "id"))
 	for _, c := range []struct{ key, text, want string }{
 		{s.read, "order-1", "id 1 0 0 0 0"},
 		{s.admin, " order-1\n", "id 1 0 0 0 0"},
@@ -165,6 +166,11 @@ func TestFind(t *testing.T) {
 		{s.read, payload, "payload 1 1 0 0 0"},
 		{s.read, bad, "payload 0 1 1 0 0"},
 		{blog, payload, "payload 0 0 0 0 0"},
+		{s.read, "[" + payload + "," + bad + "]", "payload 1 1 1 0 0"},
+		{s.read, `{"sent_at":"2026-01-01T00:00:00Z","events":[` + bad + "]}", "payload 0 1 1 0 0"},
+		{s.read, "[1,2]", "id 0 0 0 0 0"},
+		{s.read, "only wrong", "id 0 0 1 0 0"},
+		{blog, "only wrong", "id 0 0 0 0 0"},
 		{s.read, rejection, "id 0 0 1 0 0"},
 		{blog, rejection, "id 0 0 0 0 0"},
 		{s.read, "not a valid time", "id 0 0 0 1 0"},

@@ -32,7 +32,7 @@ const (
 
 // FindRequest is what to look for.
 type FindRequest struct {
-	Q string `json:"q" doc:"an event id, a session id, the id of a rejection, the JSON of an event, or a part of an error's message"`
+	Q string `json:"q" doc:"an event id, a session id, the id of a rejection, the JSON of an event or of a batch, of which the first 20 events are looked for, or a part of an error's message"`
 }
 
 // FindAnswer is whatever is known, as far as the key may read it.
@@ -40,7 +40,7 @@ type FindAnswer struct {
 	As         string                 `json:"as" enum:"id,payload,text" doc:"what the text was taken for: an id or a name of a session; the JSON of an event; or only a text"`
 	Receipts   []ReceiptAnswer        `json:"receipts" doc:"the history of events with this id, or with this payload"`
 	Sessions   []Session              `json:"sessions"`
-	Rejections []Rejection            `json:"rejections" doc:"with this id, of events with this id, or with this payload"`
+	Rejections []Rejection            `json:"rejections" doc:"with this id, of events with this id, with this payload, or of this session if it has no events"`
 	Groups     []RejectionGroup       `json:"groups" doc:"rejections whose message contains the text, most frequent first"`
 	CutOff     bool                   `json:"cut_off" doc:"the search for the text took longer than two seconds and was given up"`
 	Refused    []httpapi.RefusedGroup `json:"refused" doc:"for admin keys, if nothing is known: requests that left neither an event nor a rejection, the latest first"`
@@ -81,10 +81,14 @@ func (h *Handlers) find(c *httpapi.Call) error {
 	f := finder{h, &r, FindAnswer{
 		As: "text", Receipts: []ReceiptAnswer{}, Sessions: []Session{}, Rejections: []Rejection{}, Groups: []RejectionGroup{}, Refused: []httpapi.RefusedGroup{},
 	}}
-	switch payload, isPayload := parsePayload(text); {
-	case isPayload:
+	switch payloads := parsePayloads(text); {
+	case len(payloads) > 0:
 		f.answer.As = "payload"
-		err = f.payload(payload)
+		for _, p := range payloads[:min(len(payloads), maxFound)] {
+			if err = f.payload(p); err != nil {
+				break
+			}
+		}
 	case utf8.RuneCountInString(text) <= event.MaxTextCodePoints:
 		f.answer.As = "id"
 		err = f.id(text)
@@ -110,6 +114,28 @@ type payload struct {
 	Data      jsontext.Value `json:"data"`
 	timestamp string         // empty if it has none
 	text      jsontext.Value
+}
+
+// parsePayloads parses the JSON of an event, of an array of events, or of an envelope. It returns
+// nothing for another text.
+func parsePayloads(text string) (list []payload) {
+	elements := []jsontext.Value{jsontext.Value(text)}
+	var envelope struct {
+		Events []jsontext.Value `json:"events"`
+	}
+	options := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &elements, options) != nil {
+		return nil
+	}
+	if strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &envelope, options) == nil && len(envelope.Events) > 0 {
+		elements = envelope.Events
+	}
+	for _, e := range elements {
+		if p, ok := parsePayload(string(e)); ok {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // parsePayload parses the JSON of one event. Members of the wrong type are left out.
@@ -163,11 +189,21 @@ func (f *finder) payload(p payload) error {
 		return err
 	}
 	for i := range rejections.Items {
-		if x := &rejections.Items[i]; len(f.answer.Rejections) < maxFound && jsonx.Equal(x.Raw, p.text) {
-			f.answer.Rejections = append(f.answer.Rejections, f.h.toRejection(x))
+		if x := &rejections.Items[i]; jsonx.Equal(x.Raw, p.text) {
+			f.addRejections(*x)
 		}
 	}
 	return f.session(p.SessionID)
+}
+
+// addRejections adds rejections that are not in the answer, up to its limit.
+func (f *finder) addRejections(list ...event.Rejection) {
+	for i := range list {
+		known := slices.ContainsFunc(f.answer.Rejections, func(r Rejection) bool { return r.ID == list[i].ID })
+		if !known && len(f.answer.Rejections) < maxFound {
+			f.answer.Rejections = append(f.answer.Rejections, f.h.toRejection(&list[i]))
+		}
+	}
 }
 
 // id looks for an event, a rejection and a session with an id.
@@ -181,16 +217,15 @@ func (f *finder) id(text string) error {
 	if err != nil {
 		return err
 	}
-	items := byEvent.Items
 	if id, ok := event.ParseUUID(text); ok {
 		q.EventIDs, q.IDs = nil, []uuid.UUID{id}
 		own, err := f.h.opts.Reader.Rejections(f.r.ctx, q)
 		if err != nil {
 			return err
 		}
-		items = append(own.Items, items...)
+		f.addRejections(own.Items...)
 	}
-	f.answer.Rejections = httpapi.MapSlice(items[:min(len(items), maxFound)], f.h.toRejection)
+	f.addRejections(byEvent.Items...)
 	return f.session(text)
 }
 
@@ -212,13 +247,23 @@ func (f *finder) receipts(list []httpapi.Candidate, apps []string) error {
 	return nil
 }
 
+// session adds a session, or its rejections if it has no events.
 func (f *finder) session(id string) error {
+	if slices.ContainsFunc(f.answer.Sessions, func(s Session) bool { return s.SessionID == id }) || len(f.answer.Sessions) == maxFound {
+		return nil
+	}
 	q := query.Query{Apps: f.r.Apps, SessionIDs: []string{id}, Limit: 1}
 	page, err := f.h.opts.Reader.Sessions(f.r.ctx, q)
 	if err != nil {
 		return err
 	}
-	f.answer.Sessions, err = f.h.sessionsOf(f.r, page)
+	if len(page.Items) == 0 {
+		rejections, err := f.h.opts.Reader.Rejections(f.r.ctx, query.Query{Apps: f.r.Apps, SessionIDs: []string{id}, Descending: true, Limit: maxFound})
+		f.addRejections(rejections.Items...)
+		return err
+	}
+	sessions, err := f.h.sessionsOf(f.r, page)
+	f.answer.Sessions = append(f.answer.Sessions, sessions...)
 	return err
 }
 
