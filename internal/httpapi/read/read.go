@@ -134,7 +134,7 @@ func (h *Handlers) readRoutes() []httpapi.Route {
 			Params: slices.Concat(filterParams(query.Rejections), list), Answers: []httpapi.Answer{httpapi.JSON[RejectionsAnswer](200, "a page")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/rejections/summary", Access: httpapi.ForRead, Handle: h.summarize, Doc: httpapi.Doc{
 			ID: "summarizeRejections", Tag: "rejections", Summary: "Count rejections by application, type, code and place",
-			Text:   fmt.Sprintf("With parts, each group has its counts in so many equal parts of the span from from to to, at most %d: parts of equal width, which is rounded up to a microsecond.", maxParts),
+			Text:   fmt.Sprintf("With parts, at most %d, the span is divided into so many parts of equal width, rounded up to a microsecond, and each group has its counts in them.", maxParts),
 			Params: slices.Concat(filterParams(query.Rejections), []httpapi.Param{httpapi.LimitParam(), {Name: "parts", Text: "how many parts of the span to count in; requires from, and to is now by default"}}), Answers: []httpapi.Answer{httpapi.JSON[SummaryAnswer](200, "most frequent first")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/rejections/{id}", Access: httpapi.ForRead, Handle: h.getRejection, Doc: httpapi.Doc{
 			ID: "getRejection", Tag: "rejections", Summary: "One rejection",
