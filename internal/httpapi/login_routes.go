@@ -149,7 +149,7 @@ func (s *Server) signerIn(req SignInRequest) (who registry.Principal, secret str
 
 func signInRefused(req SignInRequest) *ProblemDetails {
 	if req.Link != "" {
-		return Unauthorized("the link is not valid: it was used, or is older than 10 minutes; `eye open` creates another").WithReason("link_not_valid")
+		return Unauthorized("the link is not valid: it was used, is older than 10 minutes, or 20 newer ones were made; `eye open` creates another").WithReason("link_not_valid")
 	}
 	return Unauthorized("the key is not valid: it is unknown, was revoked, or has expired")
 }
