@@ -1,6 +1,7 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
+import { forget } from "./lib/health.ts";
 import { safeReturn } from "./lib/route.ts";
-import { current, go, isAdmin, login, to, url } from "./lib/state.ts";
+import { current, go, isAdmin, login, stillIn, to, url } from "./lib/state.ts";
 import { Apps } from "./screens/apps.tsx";
 import { Audit } from "./screens/audit.tsx";
 import { Events } from "./screens/events.tsx";
@@ -17,6 +18,7 @@ import { TypeScreen } from "./screens/type.tsx";
 import { Types } from "./screens/types.tsx";
 import { Frame } from "./ui/frame.tsx";
 import { Empty } from "./ui/state.tsx";
+import { asked } from "./ui/topbar.tsx";
 
 /** App shows the screen of the address, or the sign-in, which leads back to it. */
 export function App() {
@@ -30,6 +32,12 @@ export function App() {
       go(root ? "/signin" : `/signin?${new URLSearchParams({ to: here })}`, true);
     } else if (who && root) go(to("/overview"), true);
   }, [who, signingIn, root]);
+  // Another login must not see what this one has looked for. This comes before the frame asks anew.
+  useLayoutEffect(() => {
+    asked.value = "";
+    stillIn.value = "";
+    forget();
+  }, [who?.login_id]);
   if (signingIn) return <SignIn signedIn={(back) => go(safeReturn(back), true)} />;
   if (!who || root) return null;
   return <Frame><Shown key={url.value.pathname} /></Frame>;

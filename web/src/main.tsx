@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { follow, learnLogin } from "./lib/state.ts";
+import { follow, learnLogin, watchWork } from "./lib/state.ts";
 import { watchTheme } from "./lib/theme.ts";
 import "./style/base.css";
 import "./style/frame.css";
@@ -9,5 +9,6 @@ import "./style/screens.css";
 
 watchTheme();
 follow();
+watchWork();
 void learnLogin();
 render(<App />, document.getElementById("page")!);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { add, api, chips, parseWhere, remove } from "../src/lib/filter.ts";
+import { add, api, chips, parseWhere, remove, select } from "../src/lib/filter.ts";
 import { before, interval, span } from "../src/lib/range.ts";
 import { carry, path, route, safeReturn } from "../src/lib/route.ts";
 
@@ -34,11 +34,24 @@ test("chips are the filters of an address", () => {
   assert.equal(String(api(new URLSearchParams("app=&name=x&show=1"), ["app", "name"])), "name=x");
 });
 
+test("a value is written so that it is read as it is", () => {
+  const none = new URLSearchParams();
+  const where = (value: string) => select(none, "data.x", "=", value).get("where");
+  for (const plain of ["12", "a b", "é", ""]) assert.equal(where(plain), `data.x=${plain}`);
+  for (const special of [" a", "a ", "=10%", "<b>", ">", "~x", '"12"', "'a'", "\n"]) assert.equal(where(special), `data.x=${JSON.stringify(special)}`);
+  assert.equal(select(none, "name", "=", "=x").get("name"), "=x");
+  assert.equal(select(none, "name", "!=", "=x").get("where"), 'name!="=x"');
+  assert.equal(select(none, "data.x", "=", "12", true).get("where"), 'data.x="12"');
+  assert.equal(select(none, "app", "!=", "12", true).get("where"), "app!=12");
+  const chosen = select(none, 'data."2024"', "=", " a");
+  assert.equal(String(remove(chosen, chips(chosen)[0]!)), "");
+});
+
 test("spans", () => {
   const now = Date.parse("2026-01-02T00:00:00Z");
   assert.deepEqual(span(new URLSearchParams(), now), { from: "2026-01-01T00:00:00.000Z" });
   assert.deepEqual(span(new URLSearchParams("range=all"), now), {});
-  assert.deepEqual(span(new URLSearchParams("range=1h&to=2026-01-01"), now), { to: "2026-01-01" });
+  assert.deepEqual(span(new URLSearchParams("range=1h&to=2026-01-01"), now), { to: new Date(2026, 0, 1).toISOString() });
   assert.deepEqual(before({ from: "2026-01-01T00:00:00.000Z" }, now), { from: "2025-12-31T00:00:00.000Z", to: "2026-01-01T00:00:00.000Z" });
   assert.equal(before({}, now), undefined);
   assert.equal(before({ from: "yesterday" }, now), undefined);

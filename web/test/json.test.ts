@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse, Raw } from "../src/lib/json.ts";
-import { content, fieldOf, find, pick, pretty, tree } from "../src/lib/tree.ts";
+import { content, fieldOf, find, inside, pick, pretty, tree } from "../src/lib/tree.ts";
 
 const kept = new Set(["data"]);
 
@@ -40,10 +40,14 @@ test("deep values do not overflow", () => {
 });
 
 test("the field of a place is what conditions take", () => {
-  assert.equal(fieldOf("/data/form/first_name"), "data.form.first_name");
-  assert.equal(fieldOf("/data/a.b/0/c~1d"), 'data."a.b"."c/d"');
-  assert.equal(fieldOf("/session_id"), undefined);
-  assert.equal(fieldOf("/data"), undefined);
+  assert.equal(fieldOf(["data", "form", "first_name"]), "data.form.first_name");
+  assert.equal(fieldOf(["data", "a.b", "c/d"]), 'data."a.b"."c/d"');
+  assert.equal(fieldOf(["session_id"]), undefined);
+  assert.equal(fieldOf(["data"]), undefined);
+  const root = tree('{"by_year":{"2024":[{"n":7}]}}')!;
+  let keys: readonly string[] = ["data"];
+  for (let at = root; at.children[0]; at = at.children[0].node) keys = inside(keys, at, at.children[0]);
+  assert.equal(fieldOf(keys), 'data.by_year."2024".n');
 });
 
 test("pretty changes only spaces", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diff } from "../src/lib/diff.ts";
-import { judge } from "../src/lib/health.ts";
+import { isFresh, judge } from "../src/lib/health.ts";
 import { axis, marks } from "../src/lib/lanes.ts";
 import type { Event, Rejection } from "../src/lib/model.ts";
 import { delta, rows } from "../src/lib/session-rows.ts";
@@ -66,4 +66,10 @@ test("the mark says what is wrong", () => {
   assert.equal(judge(works, books({ lost: 3 })).kind, "bad");
   assert.deepEqual(judge({ ...works, ready: false, intake: false, reasons: ["disk is full"] }, books({})), { kind: "bad", text: "intake refuses: disk is full" });
   assert.equal(judge(undefined, undefined).kind, "bad");
+});
+
+test("a group is new if it began after the last visit", () => {
+  const since = "2026-01-02T00:00:00.000Z";
+  assert.ok(isFresh({ first_seen: "2026-01-02T00:00:00.000001Z" }, since));
+  assert.ok(!isFresh({ first_seen: "2026-01-01T23:59:59.999999Z" }, since));
 });

@@ -19,6 +19,10 @@ class Palette {
     if (added.length > 0) this.#order.value = [...known, ...new Set(added)];
   }
 
+  forget(): void {
+    this.#order.value = [];
+  }
+
   get known(): boolean {
     return this.#order.peek().length > 0;
   }

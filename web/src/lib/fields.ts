@@ -40,5 +40,13 @@ function count(n: Node | undefined, prefix: string, counts: Map<string, number>,
 
 /** keysOf returns the keys of a field such as data.form."a.b", without the leading data. */
 export function keysOf(field: string): string[] {
-  return [...field.matchAll(/"((?:[^"\\]|\\.)*)"|([^."]+)/g)].slice(1).map((m) => m[2] ?? m[1]!.replaceAll('\\"', '"').replaceAll("\\\\", "\\"));
+  return [...field.matchAll(/"((?:[^"\\]|\\.)*)"|([^."]+)/g)].slice(1).map((m) => m[2] ?? unquoted(m[0]));
+}
+
+function unquoted(text: string): string {
+  try {
+    return JSON.parse(text) as string;
+  } catch {
+    return text.slice(1, -1); // of an address that somebody wrote
+  }
 }

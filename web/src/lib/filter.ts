@@ -54,6 +54,18 @@ export function add(params: URLSearchParams, chip: Chip): URLSearchParams {
   return out;
 }
 
+/**
+ * select returns the parameters with a filter for a value as it is. In conditions, one that would be
+ * read in another way is written as a JSON string, and so is a text in data that reads as a number,
+ * true, false or null.
+ */
+export function select(params: URLSearchParams, field: string, op: "=" | "!=", value: string, text = false): URLSearchParams {
+  const plain = own.includes(field) && op === "=";
+  const word = /^(true|false|null|-?\d+(\.\d+)?([eE][+-]?\d+)?)$/.test(value);
+  const special = /^[\s=<>~"']|\s$/.test(value) || (text && word && field.startsWith("data."));
+  return add(params, { field, op, value: special && !plain ? JSON.stringify(value) : value });
+}
+
 /** remove returns the parameters without a filter. */
 export function remove(params: URLSearchParams, chip: Chip): URLSearchParams {
   const out = new URLSearchParams();

@@ -7,7 +7,8 @@ import type { Books, Readiness, RejectionGroup, Values } from "./model.ts";
 export interface Health { kind: "good" | "late" | "bad" | "soft"; text: string }
 
 export const books = signal<Books | undefined>(undefined);
-export const health = signal<Health>({ kind: "soft", text: "asking…" });
+const asking: Health = { kind: "soft", text: "asking…" };
+export const health = signal(asking);
 /** fresh is the number of groups of rejections that are new since this browser's last visit. */
 export const fresh = signal(0);
 
@@ -24,11 +25,15 @@ export function judge(ready: Readiness | undefined, accounts: Books | undefined)
   return { kind: "good", text: "all accounted for" };
 }
 
+let logins = 0; // so that an answer to the login before is not taken for one to this
+
 export async function learnHealth(): Promise<void> {
+  const mine = logins;
   const [ready, accounts] = await Promise.all([
     fetch("/readyz", { credentials: "omit" }).then((r) => r.json() as Promise<Readiness>).catch(() => undefined),
     get<Books>("/v1/books", { polling: true }).catch(() => undefined),
   ]);
+  if (mine !== logins) return;
   if (accounts) {
     applications.learn(accounts.apps.map((a) => a.app).sort());
     books.value = accounts;
@@ -36,14 +41,31 @@ export async function learnHealth(): Promise<void> {
   health.value = judge(ready, accounts);
 }
 
+/** forget leaves nothing of what a login has seen to the next one. */
+export function forget(): void {
+  logins++;
+  books.value = undefined;
+  health.value = asking;
+  fresh.value = 0;
+  applications.forget();
+  categories.forget();
+}
+
 const seen = "eye-rejections-seen";
 
-/** learnFresh counts the groups of rejections that this browser has not seen. */
+/** isFresh tells whether a group occurred for the first time since then. */
+export function isFresh(g: Pick<RejectionGroup, "first_seen">, since: string): boolean {
+  return Date.parse(g.first_seen) >= Date.parse(since);
+}
+
+/** learnFresh counts the groups of rejections that began after this browser's last visit. */
 export async function learnFresh(): Promise<void> {
   try {
     const since = localStorage.getItem(seen) ?? new Date(Date.now() - 86_400_000).toISOString();
-    const { groups } = await get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params: { from: since }, polling: true });
-    fresh.value = groups.length;
+    const ask = (params: Record<string, string>) => get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params, polling: true });
+    // Within a span, first_seen is the first of the span: what is older shows without one.
+    const recent = (await ask({ from: since, limit: "1" })).groups.length > 0;
+    fresh.value = recent ? (await ask({ limit: "1000" })).groups.filter((g) => isFresh(g, since)).length : 0;
   } catch {
     // The number stays as it is.
   }

@@ -11,11 +11,12 @@ export interface Loaded<T> {
 }
 
 /**
- * useLoad asks for data whenever the key changes, and ends the request before. While it waits, and
- * after an error, data is still that of before. An undefined key asks for nothing.
+ * useLoad asks for data whenever the key changes, and ends the request before. While it waits, data
+ * is still that of before; after an error only if the key is the same. An undefined key asks for
+ * nothing.
  */
 export function useLoad<T>(key: string | undefined, load: (signal: AbortSignal, polling: boolean) => Promise<T>): Loaded<T> {
-  const [state, set] = useState<{ data: T | undefined; error: string | undefined; loading: boolean }>({ data: undefined, error: undefined, loading: key !== undefined });
+  const [state, set] = useState<{ of?: string; data: T | undefined; error: string | undefined; loading: boolean }>({ data: undefined, error: undefined, loading: key !== undefined });
   const [turn, setTurn] = useState(0);
   const fresh = useRef(load);
   fresh.current = load;
@@ -27,8 +28,8 @@ export function useLoad<T>(key: string | undefined, load: (signal: AbortSignal, 
     const abort = new AbortController();
     set((s) => ({ ...s, loading: true }));
     fresh.current(abort.signal, polled.peek()).then(
-      (data) => abort.signal.aborted || set({ data, error: undefined, loading: false }),
-      (error: unknown) => abort.signal.aborted || set((s) => ({ data: s.data, error: messageOf(error), loading: false })),
+      (data) => abort.signal.aborted || set({ of: key, data, error: undefined, loading: false }),
+      (error: unknown) => abort.signal.aborted || set((s) => ({ of: key, data: s.of === key ? s.data : undefined, error: messageOf(error), loading: false })),
     );
     return () => abort.abort();
   }, [key, turn]);
@@ -43,8 +44,8 @@ export interface Pages<T> extends Loaded<T[]> {
 }
 
 /** usePages asks for the pages of a list, one after the other as they are needed. */
-export function usePages<T>(key: string | undefined, page: (cursor: string | undefined, signal: AbortSignal) => Promise<{ items: T[]; next: string | null }>): Pages<T> {
-  const [state, set] = useState<{ items: T[] | undefined; next: string | null; error: string | undefined; loading: boolean }>({ items: undefined, next: null, error: undefined, loading: key !== undefined });
+export function usePages<T>(key: string | undefined, page: (cursor: string | undefined, signal: AbortSignal, polling: boolean) => Promise<{ items: T[]; next: string | null }>): Pages<T> {
+  const [state, set] = useState<{ of?: string | undefined; items: T[] | undefined; next: string | null; error: string | undefined; loading: boolean }>({ items: undefined, next: null, error: undefined, loading: key !== undefined });
   const [turn, setTurn] = useState(0);
   const fresh = useRef(page);
   fresh.current = page;
@@ -54,16 +55,16 @@ export function usePages<T>(key: string | undefined, page: (cursor: string | und
   const ask = (cursor: string | undefined, signal: AbortSignal) => {
     busy.current = true;
     set((s) => ({ ...s, loading: true }));
-    fresh.current(cursor, signal).then(
+    fresh.current(cursor, signal, polled.peek()).then(
       ({ items, next }) => {
         if (signal.aborted) return;
         busy.current = false;
-        set((s) => ({ items: cursor === undefined ? items : [...(s.items ?? []), ...items], next, error: undefined, loading: false }));
+        set((s) => ({ of: key, items: cursor === undefined ? items : [...(s.items ?? []), ...items], next, error: undefined, loading: false }));
       },
       (error: unknown) => {
         if (signal.aborted) return;
         busy.current = false;
-        set((s) => ({ ...s, error: messageOf(error), loading: false }));
+        set((s) => ({ ...(s.of === key ? s : { of: key, items: undefined, next: null }), error: messageOf(error), loading: false }));
       },
     );
   };

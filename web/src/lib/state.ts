@@ -1,18 +1,29 @@
 // What all screens share: the address, who is signed in, and the moment that "now" means.
 import { computed, signal } from "@preact/signals";
-import { call, get, whenSignedOut } from "./api.ts";
+import { ApiError, call, get, messageOf, whenSignedOut } from "./api.ts";
 import type { Login } from "./model.ts";
 import { span } from "./range.ts";
 import { carry, href, merge, route } from "./route.ts";
 
 export const url = signal(new URL(globalThis.location.href));
 export const current = computed(() => route(url.value.pathname));
-export const params = computed(() => url.value.searchParams);
+/** params are those of the address. A key of one application has no choice of it. */
+export const params = computed(() => {
+  const all = url.value.searchParams;
+  return one.value && all.has("app") ? merge(all, { app: undefined }) : all;
+});
 
 /** now is the end of spans such as the last hour. It moves when somebody asks for newer data. */
 export const now = signal(Date.now());
-/** polled tells that the page itself has asked for newer data. */
+/** polled tells that the page itself asked for newer data, and that nobody has touched it since. */
 export const polled = signal(false);
+
+/** watchWork notes that somebody works with the page, so that what it asks for then keeps the login. */
+export function watchWork(): void {
+  const work = () => (polled.value = false);
+  for (const kind of ["pointerdown", "keydown", "wheel", "click", "input", "change"]) document.addEventListener(kind, work, { capture: true, passive: true });
+  addEventListener("popstate", work);
+}
 
 export function refresh(byItself = false): void {
   polled.value = byItself;
@@ -44,8 +55,20 @@ export async function learnLogin(): Promise<void> {
   }
 }
 
+/** stillIn says why signing out has failed. */
+export const stillIn = signal("");
+
+/** signOut ends the login. If that fails, one is still signed in, and the page says so. */
 export async function signOut(): Promise<void> {
-  await call("DELETE", "/v1/logins/current").catch(() => undefined);
+  stillIn.value = "";
+  try {
+    await call("DELETE", "/v1/logins/current");
+  } catch (e) {
+    if (!(e instanceof ApiError) || e.status !== 401) {
+      stillIn.value = `You are still signed in. ${messageOf(e)}`;
+      return;
+    }
+  }
   login.value = null;
   go("/signin");
 }

@@ -56,6 +56,7 @@ export function listen(query: URLSearchParams, take: (items: Item[]) => void, st
   let waiting: Item[] = [];
   let frame = 0;
   let retry = 0;
+  let closed = false;
   const flush = () => {
     frame = 0;
     const items = waiting;
@@ -71,7 +72,7 @@ export function listen(query: URLSearchParams, take: (items: Item[]) => void, st
     frame ||= window.setTimeout(flush, 200);
   };
   const open = () => {
-    if (source || document.visibilityState !== "visible") return;
+    if (closed || source || document.visibilityState !== "visible") return;
     const q = new URLSearchParams(query);
     if (last) q.set("after", last);
     source = new EventSource(`/v1/tail?${q}`);
@@ -97,6 +98,7 @@ export function listen(query: URLSearchParams, take: (items: Item[]) => void, st
   open();
   return {
     close: () => {
+      closed = true;
       document.removeEventListener("visibilitychange", seen);
       clearTimeout(frame);
       clearTimeout(retry);

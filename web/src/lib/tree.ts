@@ -96,17 +96,19 @@ export function content(n: Node): string {
   return n.kind === "string" ? (JSON.parse(n.text) as string) : n.text;
 }
 
+/** inside returns the keys that lead to a child. The index of an array is none: a condition holds for any element. */
+export function inside(keys: readonly string[], parent: Node, child: Child): readonly string[] {
+  return parent.kind === "array" ? keys : [...keys, child.key];
+}
+
 /** fieldOf returns the name of a place in an event for conditions: data."a.b".c. Without a place in data it is undefined. */
-export function fieldOf(pointer: string): string | undefined {
-  const keys = segments(pointer);
+export function fieldOf(keys: readonly string[]): string | undefined {
   if (keys[0] !== "data" || keys.length < 2) return undefined;
-  const named = keys.slice(1).filter((k) => !/^\d+$/.test(k));
-  if (named.length === 0) return undefined;
-  return ["data", ...named.map(quoted)].join(".");
+  return ["data", ...keys.slice(1).map(quoted)].join(".");
 }
 
 export function quoted(key: string): string {
-  return /^[A-Za-z_][\w-]*$/.test(key) ? key : `"${key.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  return /^[A-Za-z_][\w-]*$/.test(key) ? key : JSON.stringify(key);
 }
 
 /** pick returns the content of a member of a JSON object, by its path, or undefined. */

@@ -1,7 +1,7 @@
 import { get } from "./api.ts";
 import { useLoad } from "./load.ts";
 import type { Series } from "./model.ts";
-import { interval } from "./range.ts";
+import { charted } from "./range.ts";
 import { align, steps, type Group } from "./stack.ts";
 import { now } from "./state.ts";
 
@@ -13,19 +13,16 @@ export function typeKey(t: { category: string; name: string }): string {
 
 const most = 12; // types that are asked for
 
-/** useTypeRates counts the stored and rejected events of the first types, over time. */
+/** useTypeRates counts the stored and rejected events of the first types, over a time with a beginning. */
 export function useTypeRates(query: URLSearchParams, types: { category: string; name: string }[]): Map<string, TypeRate> {
   const distinct = new Map(types.filter((t) => t.category && t.name).map((t) => [typeKey(t), t]));
   const asked = [...distinct].slice(0, most);
   const span = new URLSearchParams();
   for (const name of ["app", "from", "to"]) if (query.get(name)) span.set(name, query.get(name)!);
-  const { data } = useLoad(asked.length ? `${span} ${asked.map(([k]) => k).join()}` : undefined, async (signal, polling) => {
-    const from = span.get("from") ?? new Date(now.peek() - 30 * 86_400_000).toISOString();
-    const end = span.get("to") ? Date.parse(span.get("to")!) : now.peek();
-    const length = end - Date.parse(from);
+  const { data } = useLoad(asked.length && span.has("from") ? `${span} ${asked.map(([k]) => k).join()}` : undefined, async (signal, polling) => {
+    const { step } = charted(span.get("from"), span.get("to"), now.peek());
     const entries = await Promise.all(asked.map(async ([key, t]) => {
-      const p = new URLSearchParams([...span, ["category", t.category], ["name", t.name], ["group_by", "status"], ["interval", interval(Number.isNaN(length) ? 86_400_000 : length)]]);
-      p.set("from", from);
+      const p = new URLSearchParams([...span, ["category", t.category], ["name", t.name], ["group_by", "status"], ["interval", step]]);
       const s = await get<Series>("/v1/series", { params: p, signal, polling });
       const { at } = steps(s);
       return [key, { stored: { name: "stored", counts: align(s, "stored", at) }, rejected: { name: "rejected", counts: align(s, "rejected", at) } }] as const;

@@ -14,11 +14,16 @@ export interface Draft {
   busy: boolean;
 }
 
+export interface DraftState extends Draft {
+  again: () => void;
+}
+
 const empty: Draft = { tried: undefined, refusal: undefined, reasons: [], warnings: [], error: undefined, busy: false };
 
 /** useDraft asks the server about a draft half a second after it has changed last. */
-export function useDraft(category: string, name: string, text: string | undefined, allowed: boolean): Draft {
+export function useDraft(category: string, name: string, text: string | undefined, allowed: boolean): DraftState {
   const [draft, set] = useState<Draft>(empty);
+  const [asked, ask] = useState(0);
   const turn = useRef(0);
   useEffect(() => {
     if (text === undefined || !allowed) return;
@@ -39,8 +44,8 @@ export function useDraft(category: string, name: string, text: string | undefine
       clearTimeout(timer);
       abort.abort();
     };
-  }, [category, name, text, allowed]);
-  return draft;
+  }, [category, name, text, allowed, asked]);
+  return { ...draft, again: () => ask((n) => n + 1) };
 }
 
 /** publish makes a version. A change that is not compatible needs force. */

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get, messageOf } from "./api.ts";
 import type { Event, Gap, Session } from "./model.ts";
+import { polled } from "./state.ts";
 import { SessionReading, type Block, type SessionPage } from "./session-reading.ts";
 
 interface Known {
@@ -34,7 +35,7 @@ export function useSession(id: string, version: string): SessionState {
   useEffect(() => {
     const abort = new AbortController();
     const reading = new SessionReading(
-      (params) => get<SessionPage>("/v1/sessions", { params: { session_id: id, exact: "1", ...params }, signal: abort.signal }),
+      (params) => get<SessionPage>("/v1/sessions", { params: { session_id: id, exact: "1", ...params }, signal: abort.signal, polling: polled.peek() }),
       () => {
         if (abort.signal.aborted) return;
         const blocks = reading.blocks.map((b) => ({ at: b.at, events: b.events.slice() }));
@@ -45,7 +46,7 @@ export function useSession(id: string, version: string): SessionState {
       read.catch((error: unknown) => {
         if (abort.signal.aborted) return;
         const missing = error instanceof ApiError && error.status === 404;
-        set((s) => ({ ...s, missing, error: missing ? undefined : messageOf(error) }));
+        set((s) => (missing ? { ...nothing, missing } : { ...s, error: messageOf(error) }));
       });
     };
     current.current = { reading, abort, guard };
@@ -61,7 +62,7 @@ export function useSession(id: string, version: string): SessionState {
     },
     needEvent: (eventID) => {
       const c = current.current;
-      c?.guard(get<Event>(`/v1/events/${encodeURIComponent(eventID)}`, { signal: c.abort.signal }).then((e) => c.reading.needEvent(eventID, e.occurred_at)));
+      c?.guard(get<Event>(`/v1/events/${encodeURIComponent(eventID)}`, { signal: c.abort.signal, polling: polled.peek() }).then((e) => c.reading.needEvent(eventID, e.occurred_at)));
     },
     again: () => setTurn((t) => t + 1),
   };

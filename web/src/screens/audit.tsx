@@ -14,10 +14,10 @@ import { stamp } from "./events.tsx";
 export function Audit() {
   const query = new URLSearchParams();
   for (const [name, value] of [["app", params.value.get("app")], ["key_id", params.value.get("key_id")], ["act", params.value.get("act")], ["from", shown.value.from], ["to", shown.value.to]] as const) if (value) query.set(name, value);
-  const list = usePages<AuditEntry>(`${query}`, async (cursor, signal) => {
+  const list = usePages<AuditEntry>(`${query}`, async (cursor, signal, polling) => {
     const p = new URLSearchParams(query);
     if (cursor) p.set("cursor", cursor);
-    const page = await get<Page & { entries: AuditEntry[] }>("/v1/audit", { params: p, signal });
+    const page = await get<Page & { entries: AuditEntry[] }>("/v1/audit", { params: p, signal, polling });
     return { items: page.entries, next: page.next_cursor };
   });
   const selected = list.items.find((e) => e.id === params.value.get("show"));

@@ -6,7 +6,7 @@ import { api, chips, eventFilters } from "../lib/filter.ts";
 import { clock, plural, when } from "../lib/format.ts";
 import { useLoad, usePages } from "../lib/load.ts";
 import type { Event, Page, Series } from "../lib/model.ts";
-import { interval } from "../lib/range.ts";
+import { charted } from "../lib/range.ts";
 import { path } from "../lib/route.ts";
 import { steps } from "../lib/stack.ts";
 import { change, now, one, params, shown, to } from "../lib/state.ts";
@@ -35,12 +35,12 @@ export function Events() {
   const query = selection();
   const key = query.toString();
   const asc = params.value.get("order") === "asc";
-  const list = usePages<Event>(`${key} ${asc}`, async (cursor, signal) => {
+  const list = usePages<Event>(`${key} ${asc}`, async (cursor, signal, polling) => {
     const p = new URLSearchParams(query);
     p.set("order", asc ? "asc" : "desc");
     p.set("limit", "100");
     if (cursor) p.set("cursor", cursor);
-    const page = await get<Page & { events: Event[] }>("/v1/events", { params: p, signal });
+    const page = await get<Page & { events: Event[] }>("/v1/events", { params: p, signal, polling });
     return { items: page.events, next: page.next_cursor };
   });
   const found = useMemo(() => fieldsIn(list.items, 6), [list.items.length > 0, key]);
@@ -102,13 +102,17 @@ function NoEvents() {
   );
 }
 
-/** useSeries asks for counts over the time that is shown; without a beginning, for that of the last 30 days. */
+/** part tells in a title that a chart shows only the end of a time without a beginning. */
+export function part(query: URLSearchParams): string {
+  return query.has("from") ? "" : query.has("to") ? ", the last 30 days of this time" : ", the last 30 days";
+}
+
+/** useSeries asks for counts over the time that is shown; without a beginning, for its last 30 days. */
 export function useSeries(query: URLSearchParams, group: string) {
   const p = new URLSearchParams(query);
-  if (!p.get("from")) p.set("from", new Date(now.value - 30 * 86_400_000).toISOString());
-  const end = p.get("to") ? Date.parse(p.get("to")!) : now.value;
-  const length = end - Date.parse(p.get("from")!);
-  p.set("interval", interval(Number.isNaN(length) ? 86_400_000 : length));
+  const { from, step } = charted(p.get("from"), p.get("to"), now.value);
+  p.set("from", from);
+  p.set("interval", step);
   p.set("group_by", group);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && p.get("interval") === "day") p.set("time_zone", zone);
@@ -126,6 +130,7 @@ function Volume({ query }: { query: URLSearchParams }) {
   if (error) return <Notice text={error} retry={again} kind="late" />;
   return (
     <div class="card chart-card">
+      {part(query) && <p class="soft small">Events over time{part(query)}</p>}
       {arranged ? <Chart label="Events over time" steps={arranged} height={120} brush={(a, b) => change({ from: new Date(a).toISOString(), to: new Date(b).toISOString(), range: undefined })} /> : <Skeleton height={120} />}
       {arranged && <Legend steps={arranged} />}
     </div>

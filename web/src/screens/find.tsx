@@ -32,7 +32,7 @@ export function Find() {
       </form>
       {error && <Notice text={error} retry={again} />}
       {q && loading && <Skeleton lines={4} height={40} />}
-      {q && data && !loading && <Results found={data} />}
+      {q && data && !loading && !error && <Results found={data} />}
       {!q && <Empty title="Did it arrive?">Paste what you have. The answer says what became of it: stored, rejected and why, erased, or never seen.</Empty>}
     </Screen>
   );

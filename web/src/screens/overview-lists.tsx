@@ -3,13 +3,14 @@ import { capital, get } from "../lib/api.ts";
 import { exact, share } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
 import type { RejectionGroup, Series } from "../lib/model.ts";
-import { interval } from "../lib/range.ts";
+import { charted } from "../lib/range.ts";
 import { steps, total } from "../lib/stack.ts";
 import { now, to } from "../lib/state.ts";
 import { Spark } from "../ui/chart.tsx";
 import { inWords } from "../ui/sentence.tsx";
 import { Skeleton } from "../ui/state.tsx";
 import { AppName, Category, Count, Text, Time } from "../ui/text.tsx";
+import { part } from "./events.tsx";
 import { groupQuery } from "./rejections.tsx";
 
 interface BusyType { category: string; name: string; count: number; counts: number[]; rejected: number }
@@ -18,15 +19,13 @@ interface BusyType { category: string; name: string; count: number; counts: numb
 export function BusiestTypes({ query, categories, problems }: { query: URLSearchParams; categories: string[]; problems: RejectionGroup[] | undefined }) {
   const asked = categories.filter((c) => !/^\d+ others$/.test(c));
   const { data } = useLoad(asked.length ? `${query} ${asked.join("\n")}` : undefined, async (signal, polling) => {
-    const from = query.get("from") ?? new Date(now.value - 30 * 86_400_000).toISOString();
-    const end = query.get("to") ? Date.parse(query.get("to")!) : now.value;
-    const length = end - Date.parse(from);
+    const { from, step } = charted(query.get("from"), query.get("to"), now.peek());
     return Promise.all(asked.map(async (category) => {
       const p = new URLSearchParams(query);
       p.set("from", from);
       p.delete("category");
       p.set("category", category);
-      p.set("interval", interval(Number.isNaN(length) ? 86_400_000 : length));
+      p.set("interval", step);
       p.set("group_by", "name");
       return { category, series: await get<Series>("/v1/series", { params: p, signal, polling }) };
     }));
@@ -43,7 +42,7 @@ export function BusiestTypes({ query, categories, problems }: { query: URLSearch
   }, [data, problems]);
   return (
     <section class="card" aria-label="Busiest types">
-      <header><h2 class="grow">Busiest types</h2><a href={to("/events")}>all events</a></header>
+      <header><h2 class="grow">Busiest types{part(query)}</h2><a href={to("/events")}>all events</a></header>
       {!types ? (categories.length === 0 ? <p class="soft card-empty">No events in this span.</p> : <div class="body"><Skeleton lines={5} height={28} /></div>) : (
         <table class="plain">
           <thead><tr><th>type</th><th class="not-narrow">over time</th><th class="num">events</th><th class="num">rejected</th></tr></thead>

@@ -13,7 +13,7 @@ import { Dialog } from "../ui/dialog.tsx";
 import { Screen } from "../ui/screen.tsx";
 import { Notice, Skeleton } from "../ui/state.tsx";
 import { Count, Time } from "../ui/text.tsx";
-import { selection, useSeries } from "./events.tsx";
+import { part, selection, useSeries } from "./events.tsx";
 import { FirstVisit } from "./first-visit.tsx";
 import { BusiestTypes, NewestProblems } from "./overview-lists.tsx";
 
@@ -49,7 +49,7 @@ export function Overview() {
           <Tile name="Visible after" value={n && (n.visible.p99_ms === null ? "–" : duration(n.visible.p99_ms))} note={n ? (n.visible.p99_ms === null ? "nothing came in the last 5 minutes" : "p99 of the last 5 minutes") : ""} />
         </div>
         <section class="card" aria-label="Events over time">
-          <header><h2 class="grow">Events by category{rejected && <span class="soft">, rejected below the axis</span>}</h2></header>
+          <header><h2 class="grow">Events by category{part(query)}{rejected && <span class="soft">, rejected below the axis</span>}</h2></header>
           <div class="chart-card">
             {arranged ? <Chart label="Events by category" steps={arranged} {...(rejected ? { below: rejected } : {})} height={220} marks={marks} brush={(a, b) => change({ from: new Date(a).toISOString(), to: new Date(b).toISOString(), range: undefined })} /> : <Skeleton height={220} />}
             {arranged && <Legend steps={arranged} rejected={(n?.rejected.count ?? 0) > 0} />}

@@ -87,7 +87,7 @@ function Examples({ group: g, replay }: { group: RejectionGroup; replay: () => v
   const query = new URLSearchParams([...groupQuery(g), ["limit", "10"], ["replayed", "false"]]);
   if (shown.value.from) query.set("from", shown.value.from);
   if (shown.value.to) query.set("to", shown.value.to);
-  const { data, error, again } = useLoad(`${query}`, (signal) => get<{ rejections: Rejection[] }>("/v1/rejections", { params: query, signal }));
+  const { data, error, again } = useLoad(`${query}`, (signal, polling) => get<{ rejections: Rejection[] }>("/v1/rejections", { params: query, signal, polling }));
   const canFix = g.code === "schema_violation" || g.code === "unknown_event_type";
   return (
     <>

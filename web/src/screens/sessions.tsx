@@ -16,10 +16,10 @@ import { selection, stamp } from "./events.tsx";
 
 export function Sessions() {
   const query = selection();
-  const list = usePages<Session>(`${query}`, async (cursor, signal) => {
+  const list = usePages<Session>(`${query}`, async (cursor, signal, polling) => {
     const p = new URLSearchParams(query);
     if (cursor) p.set("cursor", cursor);
-    const page = await get<Page & { sessions: Session[] }>("/v1/sessions", { params: p, signal });
+    const page = await get<Page & { sessions: Session[] }>("/v1/sessions", { params: p, signal, polling });
     return { items: page.sessions, next: page.next_cursor };
   });
   const extended = list.items.some((s) => s.first !== undefined);

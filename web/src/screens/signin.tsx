@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { messageOf, post } from "../lib/api.ts";
+import { ApiError, messageOf, post } from "../lib/api.ts";
 import type { Login } from "../lib/model.ts";
 import { login, params } from "../lib/state.ts";
 import { Notice } from "../ui/state.tsx";
@@ -23,14 +23,24 @@ export function SignIn({ signedIn }: { signedIn: (back: string | null) => void }
   const signIn = async (body: { key: string } | { link: string }) => {
     setBusy(true);
     setError("");
+    if ("key" in body) link.current = undefined;
     try {
       login.value = await post<Login>("/v1/logins", { body });
       signedIn(params.peek().get("to"));
     } catch (e) {
+      // A link that did not get through may still be good.
+      const again = "link" in body && e instanceof ApiError && (e.status === 0 || e.status === 429 || e.status >= 500);
+      if (again) link.current = body.link;
+      else setAsking(false);
       setError(messageOf(e));
       setBusy(false);
-      setAsking(false);
     }
+  };
+
+  const useLink = () => {
+    const token = link.current!;
+    link.current = undefined;
+    void signIn({ link: token });
   };
 
   useEffect(() => {
@@ -46,22 +56,20 @@ export function SignIn({ signedIn }: { signedIn: (back: string | null) => void }
     link.current ??= takeLink();
     const token = link.current;
     if (token && who) setAsking(true);
-    else if (token) {
-      link.current = undefined;
-      void signIn({ link: token });
-    } else if (who && !asking) signedIn(params.peek().get("to"));
+    else if (token) useLink();
+    else if (who && !asking) signedIn(params.peek().get("to"));
   }, [who]);
 
   return (
     <main class="signin">
       <div class="card">
         <div class="signin-brand"><svg viewBox="0 0 24 24" aria-hidden="true"><path d="M2 12s3.6-7 10-7 10 7 10 7-3.6 7-10 7S2 12 2 12Z" fill="none" stroke="var(--accent)" stroke-width="2" /><circle cx="12" cy="12" r="3.5" fill="var(--accent)" /></svg><h1>The Eye</h1></div>
-        {error && <Notice text={error} />}
+        {error && <Notice text={error} {...(link.current && !asking ? { retry: useLink } : {})} />}
         {asking && who ? (
           <div class="stack">
             <p>You are signed in with {who.kind === "admin" ? "an admin key" : "a read key"} already. The link signs you in with another one.</p>
             <div class="row-flex">
-              <button type="button" class="primary" onClick={() => { const token = link.current!; link.current = undefined; void signIn({ link: token }); }}>Use the link</button>
+              <button type="button" class="primary" onClick={useLink}>Use the link</button>
               <button type="button" onClick={() => { link.current = undefined; signedIn(params.peek().get("to")); }}>Stay signed in</button>
             </div>
           </div>

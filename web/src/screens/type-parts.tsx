@@ -6,7 +6,7 @@ import type { Proposal, Rejection, Tried as TriedEvent, Values } from "../lib/mo
 import { path } from "../lib/route.ts";
 import { to } from "../lib/state.ts";
 import { find, tree } from "../lib/tree.ts";
-import type { Draft } from "../lib/use-draft.ts";
+import type { DraftState } from "../lib/use-draft.ts";
 import { JsonTree } from "../ui/json-tree.tsx";
 import { Sentence } from "../ui/sentence.tsx";
 import { Notice, Skeleton } from "../ui/state.tsx";
@@ -35,13 +35,13 @@ export function DraftEvent({ rejection: r, fixes, schema, use, accepted, close }
 }
 
 /** Tried tells what a draft would do to the newest events. */
-export function Tried({ draft: d }: { draft: Draft }) {
+export function Tried({ draft: d }: { draft: DraftState }) {
   const t = d.tried;
   return (
     <section class="card" aria-label="What the draft would do">
       <header><h2 class="grow">What this schema would do</h2><span class="soft small">newest 10 000 events</span></header>
       <div class={`body stack ${d.busy && t ? "busy" : ""}`} aria-live="polite">
-        {d.error && <Notice text={d.error} />}
+        {d.error && <Notice text={d.error} retry={d.again} />}
         {!t && !d.error && (d.refusal ? <p class="soft">The draft is not a schema yet.</p> : <Skeleton lines={2} height={40} />)}
         {t && <>
           <div class="verdicts">

@@ -3,7 +3,7 @@ import { get, messageOf } from "../lib/api.ts";
 import { exact, plural } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
 import type { TypeVersion } from "../lib/model.ts";
-import type { Draft } from "../lib/use-draft.ts";
+import type { DraftState } from "../lib/use-draft.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { SideBySide } from "../ui/side-by-side.tsx";
 import { Notice } from "../ui/state.tsx";
@@ -34,12 +34,14 @@ export function Versions({ at, version }: { at: string; version: number | undefi
   );
 }
 
-interface PublishProps { draft: Draft; before: string; after: string; publish: (force: boolean) => Promise<void>; close: () => void }
+interface PublishProps { draft: DraftState; before: string; after: string; publish: (force: boolean) => Promise<void>; close: () => void }
 
 /** PublishDialog shows the verdict on a draft before it is in force. */
 export function PublishDialog({ draft: d, before, after, publish, close }: PublishProps) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
+  // Without the comparison nothing is known of the draft, and it is not published.
+  const known = d.tried !== undefined && !d.busy;
   const breaking = d.reasons.length > 0;
   const fails = d.tried?.stored.would_fail ?? 0;
   const go = async () => {
@@ -52,9 +54,11 @@ export function PublishDialog({ draft: d, before, after, publish, close }: Publi
     }
   };
   return (
-    <Dialog title="Publish this version" close={close} foot={<><button type="button" onClick={close}>cancel</button><button type="button" class={breaking ? "danger" : "primary"} disabled={busy} onClick={go}>{breaking ? "publish all the same" : "publish"}</button></>}>
+    <Dialog title="Publish this version" close={close} foot={<><button type="button" onClick={close}>cancel</button><button type="button" class={breaking ? "danger" : "primary"} disabled={busy || !known} onClick={go}>{breaking ? "publish all the same" : "publish"}</button></>}>
       {error && <Notice text={error} />}
-      {!breaking && before !== "" && <p><span class="good strong">Compatible:</span> whatever the version in force accepts, this one accepts too.</p>}
+      {!known && d.busy && <p class="soft">Comparing with the version in force…</p>}
+      {!known && !d.busy && <Notice kind="late" text={`Whether the draft is compatible is not known. ${d.error ?? ""}`} retry={d.again} />}
+      {known && !breaking && before !== "" && <p><span class="good strong">Compatible:</span> whatever the version in force accepts, this one accepts too.</p>}
       {breaking && <>
         <p class="late strong">Not compatible with the version in force:</p>
         <ul class="stack-8">{d.reasons.map((r) => <li key={r.pointer + r.reason}><span class="mono break">{r.pointer || "the schema"}</span>: <Text text={r.reason} most={300} /></li>)}</ul>

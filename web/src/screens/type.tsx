@@ -28,7 +28,7 @@ export function TypeScreen({ category, name }: { category: string; name: string 
     throw e;
   }));
   const rejectionID = params.value.get("draft");
-  const draftEvent = useLoad(rejectionID ?? undefined, (signal) => get<Rejection>(`/v1/rejections/${rejectionID}`, { signal }));
+  const draftEvent = useLoad(rejectionID ?? undefined, (signal) => get<Rejection>(path("v1", "rejections", rejectionID!), { signal }));
   const original = inForce.data ? pretty(inForce.data.schema.text) : "";
   const [text, setText] = useState<string>();
   const [proposal, setProposal] = useState<Proposal>();

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { get } from "../lib/api.ts";
-import { add } from "../lib/filter.ts";
+import { select } from "../lib/filter.ts";
 import { clock, duration, exact, plural } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
 import type { Event, Receipt } from "../lib/model.ts";
@@ -23,8 +23,8 @@ type View = "data" | "raw" | "receipt";
 /** EventDetail shows all that is known of an event. */
 export function EventDetail({ event: e, column, filters = true, inSession = false }: { event: Event; column?: (field: string) => void; filters?: boolean; inSession?: boolean }) {
   const [view, setView] = useState<View>("data");
-  const filter = (field: string, value: string) => setParams(add(params.value, { field, op: "=", value }));
-  const command = `curl -s '${location.origin}/v1/events/${e.id}?app=${e.app}' -H "Authorization: Bearer $EYE_KEY"`;
+  const filter = (field: string, value: string, text: boolean) => setParams(select(params.value, field, "=", value, text));
+  const command = `curl -s '${location.origin}${path("v1", "events", e.id)}?app=${encodeURIComponent(e.app)}' -H "Authorization: Bearer $EYE_KEY"`;
   const tab = (id: View, name: string) => <button type="button" role="tab" aria-selected={view === id} onClick={() => setView(id)}>{name}</button>;
   return (
     <>

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { fresh, health, learnColors, learnFresh, learnHealth } from "../lib/health.ts";
 import { part, screens } from "../lib/screens.ts";
-import { current, isAdmin, login, one, refresh, signOut, to, params } from "../lib/state.ts";
+import { current, isAdmin, login, one, refresh, signOut, stillIn, to, params } from "../lib/state.ts";
 import { theme, toggleTheme } from "../lib/theme.ts";
 import { Dialog } from "./dialog.tsx";
 import { Keys } from "./keys.tsx";
@@ -87,6 +87,7 @@ function Foot() {
         <span aria-hidden="true">·</span>
         <button type="button" class="link" onClick={() => void signOut()}>sign out</button>
       </div>
+      {stillIn.value && <p class="bad" role="alert">{stillIn.value}</p>}
       <button type="button" class="link soft" onClick={toggleTheme}>{theme.value === "dark" ? "light colours" : "dark colours"}</button>
     </div>
   );

@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { books } from "../lib/health.ts";
-import { defaultSpan, spans } from "../lib/range.ts";
+import { defaultSpan, instant, local, spans } from "../lib/range.ts";
 import { change, current, go, one, params, refresh, to } from "../lib/state.ts";
 import type { Screen } from "../lib/route.ts";
 
@@ -51,6 +51,15 @@ function Apps() {
   );
 }
 
+const zoned = `in the time zone ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+
+/** readable tells at a field what is wrong with its time. */
+function readable(field: HTMLInputElement): boolean {
+  const good = field.value.trim() === "" || instant(field.value) !== undefined;
+  field.setCustomValidity(good ? "" : "This is not a time. Write 2026-01-31, 2026-01-31 10:00 or 2026-01-31 10:00:30.");
+  return field.reportValidity();
+}
+
 function Range() {
   const p = params.value;
   const own = p.has("from") || p.has("to");
@@ -70,13 +79,15 @@ function Range() {
       {(own || editing) && (
         <form class="own-range" onSubmit={(e) => {
           e.preventDefault();
-          const value = (name: string) => (e.currentTarget.elements.namedItem(name) as HTMLInputElement).value.trim() || undefined;
+          const fields = ["from", "to"].map((name) => e.currentTarget.elements.namedItem(name) as HTMLInputElement);
+          if (!fields.every(readable)) return;
+          const [from, to] = fields.map((f) => instant(f.value));
           setEditing(false);
-          change({ from: value("from"), to: value("to"), range: undefined });
-        }}>
-          <input key={`f${p.get("from")}`} type="text" name="from" aria-label="From" placeholder="2026-01-31 10:00" defaultValue={p.get("from") ?? ""} />
+          change({ from, to, range: undefined });
+        }} onInput={(e) => (e.target as HTMLInputElement).setCustomValidity("")}>
+          <input key={`f${p.get("from")}`} type="text" name="from" aria-label="From" title={zoned} placeholder="2026-01-31 10:00" defaultValue={local(p.get("from") ?? "")} />
           <span class="soft">to</span>
-          <input key={`t${p.get("to")}`} type="text" name="to" aria-label="To" placeholder="now" defaultValue={p.get("to") ?? ""} />
+          <input key={`t${p.get("to")}`} type="text" name="to" aria-label="To" title={zoned} placeholder="now" defaultValue={local(p.get("to") ?? "")} />
           <button type="submit">show</button>
         </form>
       )}

@@ -1,6 +1,7 @@
 // The page, in Debian's Chromium, against a server of The Eye.
 import { after, before } from "node:test";
 import { accessTests } from "./access.mjs";
+import { careTests } from "./care.mjs";
 import { launch } from "./browser.mjs";
 import { start } from "./eye.mjs";
 import { docsTests } from "./docs.mjs";
@@ -27,3 +28,4 @@ storyTests(world);
 hostileTests(world);
 docsTests(world);
 accessTests(world);
+careTests(world);
