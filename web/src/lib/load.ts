@@ -12,7 +12,7 @@ export interface Loaded<T> {
 
 /**
  * useLoad asks for data whenever the key changes, and ends the request before. While it waits, data
- * is still that of before; after an error only if the key is the same. An undefined key asks for
+ * is still that of before; after an error only if the key is the same, or the page refreshes itself. An undefined key asks for
  * nothing.
  */
 export function useLoad<T>(key: string | undefined, load: (signal: AbortSignal, polling: boolean) => Promise<T>): Loaded<T> {
@@ -27,9 +27,10 @@ export function useLoad<T>(key: string | undefined, load: (signal: AbortSignal, 
     }
     const abort = new AbortController();
     set((s) => ({ ...s, loading: true }));
-    fresh.current(abort.signal, polled.peek()).then(
+    const polling = polled.peek();
+    fresh.current(abort.signal, polling).then(
       (data) => abort.signal.aborted || set({ of: key, data, error: undefined, loading: false }),
-      (error: unknown) => abort.signal.aborted || set((s) => ({ of: key, data: s.of === key ? s.data : undefined, error: messageOf(error), loading: false })),
+      (error: unknown) => abort.signal.aborted || set((s) => ({ of: key, data: s.of === key || polling ? s.data : undefined, error: messageOf(error), loading: false })),
     );
     return () => abort.abort();
   }, [key, turn]);
@@ -55,7 +56,8 @@ export function usePages<T>(key: string | undefined, page: (cursor: string | und
   const ask = (cursor: string | undefined, signal: AbortSignal) => {
     busy.current = true;
     set((s) => ({ ...s, loading: true }));
-    fresh.current(cursor, signal, polled.peek()).then(
+    const polling = polled.peek();
+    fresh.current(cursor, signal, polling).then(
       ({ items, next }) => {
         if (signal.aborted) return;
         busy.current = false;
@@ -64,7 +66,7 @@ export function usePages<T>(key: string | undefined, page: (cursor: string | und
       (error: unknown) => {
         if (signal.aborted) return;
         busy.current = false;
-        set((s) => ({ ...(s.of === key ? s : { of: key, items: undefined, next: null }), error: messageOf(error), loading: false }));
+        set((s) => ({ ...(s.of === key || polling ? s : { of: key, items: undefined, next: null }), error: messageOf(error), loading: false }));
       },
     );
   };

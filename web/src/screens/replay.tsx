@@ -31,7 +31,7 @@ export function ReplayDialog({ filter, group, title, session, close }: Props) {
   const [error, setError] = useState("");
   const question = JSON.stringify([whole, patch.trim()]);
   const trial = dry && tried === question ? dry : undefined;
-  const asking = useRef<AbortController>();
+  const asking = useRef<AbortController>(undefined);
 
   const begin = async (dryRun: boolean) => {
     setError("");
