@@ -3,7 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,103 +46,97 @@ func newTopCommand(s stdio) *cobra.Command {
 	return cmd
 }
 
-// answer reads a document that a filter selects. The answer is decoded into v, unless it is printed as
-// it is, because of --json: then done is true.
-func (f *clientFlags) answer(ctx context.Context, filter *filterFlags, q client.Request, v any) (done bool, err error) {
-	c, err := f.client()
-	if err != nil {
-		return true, err
-	}
-	filter.hint(f)
-	q.Method = "GET"
-	given := filter.query()
-	for name := range q.Query {
-		given[name] = q.Query[name]
-	}
-	q.Query = given
-	body, err := c.Do(ctx, q)
-	if err != nil {
-		return true, err
-	}
-	if f.json {
-		return true, printDocument(f, body)
-	}
-	return false, client.Decode(q.Path, body, v)
+// show prints what the filter selects, as clientFlags.show does. The query of r is added to the
+// filter's own.
+func (f *filterFlags) show(ctx context.Context, c *clientFlags, r client.Request, table func(body []byte) error) error {
+	q := f.query()
+	maps.Copy(q, r.Query)
+	f.hint(c)
+	return c.show(ctx, client.Request{Method: http.MethodGet, Path: r.Path, Query: q}, table)
 }
 
 func countAll(cmd *cobra.Command, f *clientFlags, filter *filterFlags) error {
-	var answer struct {
-		Count int64 `json:"count"`
-	}
-	done, err := f.answer(cmd.Context(), filter, client.Request{Path: client.CountPath}, &answer)
-	if done || err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(f.out, answer.Count)
-	return err
+	return filter.show(cmd.Context(), f, client.Request{Path: client.CountPath}, func(body []byte) error {
+		var answer struct {
+			Count int64 `json:"count"`
+		}
+		if err := client.Decode(client.CountPath, body, &answer); err != nil {
+			return err
+		}
+		return f.printf("%d", answer.Count)
+	})
 }
 
 // countByTime prints a line for each step, also for those without events.
 func countByTime(cmd *cobra.Command, f *clientFlags, filter *filterFlags, interval string) error {
-	var answer struct {
-		TimeZone string `json:"time_zone"`
-		Series   []struct {
-			Points []struct {
-				At    time.Time `json:"at"`
-				Count int64     `json:"count"`
-			} `json:"points"`
-		} `json:"series"`
-	}
-	done, err := f.answer(cmd.Context(), filter, client.Request{Path: client.SeriesPath, Query: map[string][]string{"interval": {interval}}}, &answer)
-	if done || err != nil {
-		return err
-	}
-	if len(answer.Series) == 0 {
-		f.notice("no events match")
-		return nil
-	}
-	zone, err := time.LoadLocation(answer.TimeZone)
-	if err != nil {
-		return fmt.Errorf("the time zone of the answer: %w", err)
-	}
-	layout := map[string]string{"minute": "2006-01-02 15:04", "hour": "2006-01-02 15:04", "day": time.DateOnly}[interval]
-	var lines []countLine
-	for _, p := range answer.Series[0].Points {
-		lines = append(lines, countLine{p.At.In(zone).Format(layout), p.Count})
-	}
-	return f.showCounts(strings.ToUpper(interval)+" ("+zone.String()+")", lines)
+	r := client.Request{Path: client.SeriesPath, Query: url.Values{"interval": {interval}}}
+	return filter.show(cmd.Context(), f, r, func(body []byte) error {
+		var answer struct {
+			TimeZone string `json:"time_zone"`
+			Series   []struct {
+				Points []struct {
+					At    time.Time `json:"at"`
+					Count int64     `json:"count"`
+				} `json:"points"`
+			} `json:"series"`
+		}
+		if err := client.Decode(client.SeriesPath, body, &answer); err != nil {
+			return err
+		}
+		if len(answer.Series) == 0 {
+			f.notice("no events match")
+			return nil
+		}
+		zone, err := time.LoadLocation(answer.TimeZone)
+		if err != nil {
+			return fmt.Errorf("the time zone of the answer: %w", err)
+		}
+		layout := time.DateOnly
+		if interval != "day" {
+			layout += " 15:04"
+		}
+		var lines []countLine
+		for _, p := range answer.Series[0].Points {
+			lines = append(lines, countLine{p.At.In(zone).Format(layout), p.Count})
+		}
+		return f.showCounts(strings.ToUpper(interval)+" ("+zone.String()+")", lines)
+	})
 }
 
-// countByValue prints the most frequent values of a field, and how many events have another one.
+// countByValue prints the most frequent values of a field, and how often it has others.
 func countByValue(cmd *cobra.Command, f *clientFlags, filter *filterFlags, field string) error {
-	var answer struct {
-		Values []valueItem `json:"values"`
-		Other  int64       `json:"other"`
-	}
-	done, err := f.answer(cmd.Context(), filter, client.Request{Path: client.ValuesPath, Query: map[string][]string{"field": {field}}}, &answer)
-	if done || err != nil {
-		return err
-	}
-	if len(answer.Values) == 0 {
-		f.notice("no events match that have " + field)
-		return nil
-	}
-	mixed := slices.ContainsFunc(answer.Values, func(v valueItem) bool { return v.Type != "" })
-	var lines []countLine
-	for _, v := range answer.Values {
-		text := v.Value
-		if mixed && v.Type == "" {
-			text = strconv.Quote(text)
+	r := client.Request{Path: client.ValuesPath, Query: url.Values{"field": {field}}}
+	return filter.show(cmd.Context(), f, r, func(body []byte) error {
+		var answer struct {
+			Values []valueItem `json:"values"`
+			Other  int64       `json:"other"`
 		}
-		lines = append(lines, countLine{text, v.Count})
-	}
-	if err := f.showCounts(strings.ToUpper(field), lines); err != nil {
+		if err := client.Decode(client.ValuesPath, body, &answer); err != nil {
+			return err
+		}
+		if len(answer.Values) == 0 {
+			f.notice("no events match that have " + field)
+			return nil
+		}
+		mixed := slices.ContainsFunc(answer.Values, func(v valueItem) bool { return v.Type != "" })
+		var lines []countLine
+		for _, v := range answer.Values {
+			text := v.Value
+			if mixed && v.Type == "" {
+				text = strconv.Quote(text)
+			}
+			lines = append(lines, countLine{text, v.Count})
+		}
+		if err := f.showCounts(strings.ToUpper(field), lines); err != nil || answer.Other == 0 {
+			return err
+		}
+		more := "--limit shows up to 1000 values"
+		if cmd.Flag("limit") == nil {
+			more = "`eye top` with --limit shows up to 1000 values"
+		}
+		_, err := fmt.Fprintf(f.err, "The field has other values %s; %s.\n", plural.Count(answer.Other, "time"), more)
 		return err
-	}
-	if answer.Other > 0 {
-		_, err = fmt.Fprintf(f.err, "The field has other values %s; --limit shows up to 1000 values.\n", plural.Count(answer.Other, "time"))
-	}
-	return err
+	})
 }
 
 // valueItem is a value of a field. Its type is empty for a string.

@@ -13,6 +13,7 @@ import (
 
 	"theeye/internal/client"
 	"theeye/internal/duration"
+	"theeye/internal/event"
 )
 
 // pageSize is the limit of a page when all pages are fetched.
@@ -86,7 +87,7 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 		if err != nil {
 			return err
 		}
-		return fs.Set("from", time.Now().Add(-d).UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
+		return fs.Set("from", (event.Now() - event.Micros(d.Microseconds())).String())
 	})
 	if !of.target { // there, --to is where items go
 		text("to", endUsage)

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -50,9 +51,12 @@ type historian struct {
 	revokedID  string
 }
 
-// Make makes the week of a history, or completes one that was interrupted. It creates the
-// applications, and the event types through the API, and sends the events. When it
-// returns nil, everything can be read.
+// ErrOvertaken says that a history cannot be completed: something was received after its end.
+var ErrOvertaken = errors.New("events were received after the history was interrupted")
+
+// Make makes the week of a history, or completes one that was interrupted. It creates the applications,
+// and the event types through the API, and sends the events. When it returns nil, everything can be
+// read. It returns ErrOvertaken, and changes nothing, if something was received after the week.
 func (h History) Make(ctx context.Context, c *client.Client, to Target) (Rest, error) {
 	w, err := newWeek(h)
 	if err != nil {
@@ -61,6 +65,9 @@ func (h History) Make(ctx context.Context, c *client.Client, to Target) (Rest, e
 	newest, err := to.Newest(ctx)
 	if err != nil {
 		return Rest{}, err
+	}
+	if newest.After(h.Until) {
+		return Rest{}, ErrOvertaken
 	}
 	x := &historian{client: c, target: to}
 	steps := slices.DeleteFunc(x.steps(h, w), func(s step) bool { return !s.at.After(newest) })

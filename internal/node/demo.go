@@ -184,20 +184,16 @@ func (n *Node) makeHistory(ctx context.Context) (err error) {
 	if mark == nil {
 		return nil
 	}
-	target := &historyTarget{n, FaultStep()}
-	newest, err := target.Newest(ctx)
-	if err != nil {
-		return err
-	}
-	if newest.After(mark.Until) {
+	began := time.Now()
+	n.log.Info("the demo's week of history is being made", "until", mark.Until)
+	admin := client.NewDialed(n.inProcess.dial, n.registry.FirstStart().AdminKey)
+	n.demo.rest, err = demo.History{Seed: mark.Seed, Until: mark.Until}.Make(ctx, admin, &historyTarget{n, FaultStep()})
+	if errors.Is(err, demo.ErrOvertaken) {
 		n.demo.overtaken = true
 		n.log.Warn(n.demo.notice())
 		return nil
 	}
-	began := time.Now()
-	n.log.Info("the demo's week of history is being made", "until", mark.Until)
-	admin := client.NewDialed(n.inProcess.dial, n.registry.FirstStart().AdminKey)
-	if n.demo.rest, err = (demo.History{Seed: mark.Seed, Until: mark.Until}).Make(ctx, admin, target); err != nil {
+	if err != nil {
 		if ctx.Err() != nil {
 			n.log.Warn("the demo's history was interrupted; the next start with --demo completes it")
 			return ctx.Err()

@@ -2,7 +2,7 @@ package duckdb
 
 import (
 	"iter"
-	"slices"
+	"maps"
 	"strings"
 
 	"theeye/internal/cow"
@@ -35,30 +35,15 @@ func (h hotFates) with(d *decision) hotFates {
 	for _, r := range d.residues {
 		add(r.app, r.carriedBy, r.position, r.fate)
 	}
-	next := h.byApp.Copy()
-	for app, c := range more {
-		known, ok := next.Find(app)
-		if !ok {
-			app = strings.Clone(app)
-		}
-		known.addAll(c)
-		next.Set(app, known)
-	}
-	return hotFates{next}
+	return hotFates{sum(h.byApp, more, func(a, b Counts) Counts { a.addAll(b); return a })}
 }
 
-// addTo adds the counts of apps, nil for all, to counts.
-func (h hotFates) addTo(counts map[string]Counts, apps []string) {
+// all yields all counts, in no order.
+func (h hotFates) all() iter.Seq2[string, Counts] {
 	if h.byApp == nil {
-		return
+		return maps.All[map[string]Counts](nil)
 	}
-	for app, n := range h.byApp.All() {
-		if apps == nil || slices.Contains(apps, app) {
-			c := counts[app]
-			c.addAll(n)
-			counts[app] = c
-		}
-	}
+	return h.byApp.All()
 }
 
 // arrivals counts what was received, by application. It never changes: with returns another one
@@ -72,15 +57,20 @@ func newArrivals(counts map[string]store.Arrivals) arrivals { return arrivals{}.
 
 // with returns the arrivals with more added.
 func (a arrivals) with(more map[string]store.Arrivals) arrivals {
-	next := a.byApp.Copy()
+	return arrivals{sum(a.byApp, more, store.Arrivals.Add)}
+}
+
+// sum returns a copy of a map by application, with more added.
+func sum[V any](byApp *cow.Map[string, V], more map[string]V, add func(a, b V) V) *cow.Map[string, V] {
+	next := byApp.Copy()
 	for app, n := range more {
 		known, ok := next.Find(app)
 		if !ok {
 			app = strings.Clone(app)
 		}
-		next.Set(app, known.Add(n))
+		next.Set(app, add(known, n))
 	}
-	return arrivals{next}
+	return next
 }
 
 // all yields all counts, in no order.

@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -23,26 +24,22 @@ func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) 
 		return store.Books{}, err
 	}
 	apps, counts := q.Apps, map[string]Counts{}
-	newest := len(p.tables.memtables) - 1
-	for _, mt := range p.tables.memtables[:newest] {
-		mt.fates.addTo(counts, apps)
-	}
-	p.fates.addTo(counts, apps)
-	for app, n := range p.manifest.Removed {
-		if apps == nil || slices.Contains(apps, app) {
-			c := counts[app]
-			c.addAll(n)
-			counts[app] = c
-		}
-	}
-	for _, seg := range p.tables.segments {
-		for app, n := range seg.info.Apps {
+	add := func(all iter.Seq2[string, Counts]) {
+		for app, n := range all {
 			if apps == nil || slices.Contains(apps, app) {
 				c := counts[app]
 				c.addAll(n)
 				counts[app] = c
 			}
 		}
+	}
+	for _, frozen := range p.tables.memtables[:len(p.tables.memtables)-1] {
+		add(frozen.fates.all())
+	}
+	add(p.fates.all())
+	add(maps.All(p.manifest.Removed))
+	for _, seg := range p.tables.segments {
+		add(maps.All(seg.info.Apps))
 	}
 	if p.replayed() {
 		if err := p.moveReplayed(ctx, q, counts); err != nil {

@@ -58,14 +58,17 @@ export function isFresh(g: Pick<RejectionGroup, "first_seen">, since: string): b
   return Date.parse(g.first_seen) >= Date.parse(since);
 }
 
-/** learnFresh counts the groups of rejections that began after this browser's last visit. */
+/**
+ * learnFresh counts the groups of rejections that began after this browser's last visit, and that were
+ * not seen in the month before it.
+ */
 export async function learnFresh(): Promise<void> {
   try {
     const since = localStorage.getItem(seen) ?? new Date(Date.now() - 86_400_000).toISOString();
     const ask = (params: Record<string, string>) => get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params, polling: true });
-    // Within a span, first_seen is the first of the span: what is older shows without one.
+    // Within a span, first_seen is the first of the span: so that one begins a month before.
     const recent = (await ask({ from: since, limit: "1" })).groups.length > 0;
-    fresh.value = recent ? (await ask({ limit: "1000" })).groups.filter((g) => isFresh(g, since)).length : 0;
+    fresh.value = recent ? (await ask({ from: new Date(Date.parse(since) - 30 * 86_400_000).toISOString(), limit: "1000" })).groups.filter((g) => isFresh(g, since)).length : 0;
   } catch {
     // The number stays as it is.
   }

@@ -12,8 +12,8 @@ export interface Loaded<T> {
 
 /**
  * useLoad asks for data whenever the key changes, and ends the request before. While it waits, data
- * is still that of before; after an error only if the key is the same, or the page refreshes itself. An undefined key asks for
- * nothing.
+ * is still that of before; after an error only if the key is the same, or if the page refreshes itself.
+ * An undefined key asks for nothing.
  */
 export function useLoad<T>(key: string | undefined, load: (signal: AbortSignal, polling: boolean) => Promise<T>): Loaded<T> {
   const [state, set] = useState<{ of?: string; data: T | undefined; error: string | undefined; loading: boolean }>({ data: undefined, error: undefined, loading: key !== undefined });
